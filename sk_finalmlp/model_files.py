@@ -234,5 +234,8 @@ def replace_file(path: str | os.PathLike[str], contents: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
+    except OSError as error:
+        # That of a full disk names no file.
+        raise OSError(error.errno, f"{error.strerror}; nothing was changed", str(path)) from error
     finally:
         part.unlink(missing_ok=True)

@@ -1,3 +1,6 @@
+import signal
+from contextlib import contextmanager
+
 import pytest
 from sklearn.model_selection import train_test_split
 
@@ -18,3 +21,21 @@ def movielens():
     data = fetch_movielens_100k()
     X, _, y, _ = train_test_split(data.data, data.target, train_size=4000, random_state=0)
     return train_test_split(X, y, test_size=1000, random_state=0)
+
+
+@pytest.fixture
+def full_disk():
+    """A context in which no file of this process grows beyond 8 kB."""
+    resource = pytest.importorskip("resource", reason="the limit is one of Unix")
+
+    @contextmanager
+    def filled():
+        before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return filled

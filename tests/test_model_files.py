@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import re
 import zipfile
 
 import joblib
@@ -178,6 +179,14 @@ def mutations(contents, n_mutations):
             flipped = bytearray(contents)
             flipped[rng.randrange(len(contents))] ^= 1 << rng.randrange(8)
             yield bytes(flipped)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_old_one(model, saved, full_disk):
+    before = saved.read_bytes()
+    with full_disk(), pytest.raises(OSError, match=r"nothing was changed: .*" + re.escape(str(saved))):
+        sk_finalmlp.save(model, saved)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
 
 
 def test_damaged_files_give_one_error_or_the_same_model(clicks, tmp_path):

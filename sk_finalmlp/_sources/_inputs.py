@@ -242,17 +242,25 @@ class Passes:
         return Progress(console=console, transient=True) if console.is_terminal else nullcontext()
 
 
+class _File(NamedTuple):
+    """A file or a row group of it, its columns, and its size and modification time when it was opened."""
+
+    fragment: Any
+    schema: pa.Schema
+    version: tuple[int, int] | None
+
+
 class _Files(Source):
     """Files or row groups of files, one after the other: no reader runs ahead and fills the memory."""
 
-    def __init__(self, files: list[tuple[Any, pa.Schema]], n_rows: int) -> None:
+    def __init__(self, files: list[_File], n_rows: int) -> None:
         self._files = files
-        self.names, self.n_rows = list(files[0][1].names), n_rows
+        self.names, self.n_rows = list(files[0].schema.names), n_rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
-        for fragment, schema in self._files:
+        for fragment, schema, version in self._files:
             where = _name_of(fragment)
-            with reading(where):
+            with _unchanged(fragment, version), reading(where):
                 for part in _parts_of(fragment):
                     for table in _joined(part.to_batches(schema=schema, **_options(columns))):
                         yield Batch(table, where)
@@ -266,7 +274,8 @@ class _Dataset(_Files):
     """A data set of Arrow, file by file and row group by row group; without files where it is filtered."""
 
     def __init__(self, dataset: ds.Dataset) -> None:
-        self._dataset, self._files = dataset, []
+        self._dataset: ds.Dataset = dataset
+        self._files: list[_File] = []
         common = _without_index(dataset.schema)
         self.names = list(common.names)
         if not self.names:
@@ -277,7 +286,8 @@ class _Dataset(_Files):
             return
         if not fragments:
             raise ValueError("Found array with 0 sample(s): the data set has no file.")
-        self._files = list(zip(fragments, _schemas_of(fragments, common), strict=True))
+        versions = [_version_of(fragment) for fragment in fragments]
+        self._files = list(map(_File, fragments, _schemas_of(fragments, common), versions))
         self.n_rows = dataset.count_rows()
 
     def batches(self, columns: Sequence[str]) -> Iterator[Batch]:
@@ -291,12 +301,12 @@ class _Dataset(_Files):
         if not self._files:
             return [self]
         parts: list[Source] = []
-        files: list[tuple[Any, pa.Schema]] = []
+        files: list[_File] = []
         n_rows = 0
-        for fragment, schema in self._files:
-            with reading(_name_of(fragment)):
+        for fragment, schema, version in self._files:
+            with _unchanged(fragment, version), reading(_name_of(fragment)):
                 for part in _parts_of(fragment):
-                    files.append((part, schema))
+                    files.append(_File(part, schema, version))
                     # `count_rows` counts the whole file.
                     groups = getattr(part, "row_groups", None)
                     n_rows += part.count_rows() if groups is None else sum(group.num_rows for group in groups)
@@ -330,6 +340,33 @@ def _joined(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _name_of(fragment: Any) -> str:
     return str(getattr(fragment, "path", ""))
+
+
+def _version_of(fragment: Any) -> tuple[int, int] | None:
+    """Return size and modification time of a file, None for rows in memory."""
+    if not _name_of(fragment):
+        return None
+    info = fragment.filesystem.get_file_info(fragment.path)
+    return info.size, info.mtime_ns
+
+
+@contextmanager
+def _unchanged(fragment: Any, version: tuple[int, int] | None) -> Iterator[None]:
+    """Refuse a file that is another one than when it was opened, also where it can't be read any more."""
+    try:
+        yield
+    except ValueError as error:
+        _check_version(fragment, version, error)
+        raise
+    _check_version(fragment, version)
+
+
+def _check_version(fragment: Any, version: tuple[int, int] | None, error: ValueError | None = None) -> None:
+    if _version_of(fragment) != version:
+        raise ValueError(
+            f"{_name_of(fragment)} has changed during fit or transform, which read files several times: rows of both "
+            "would be mixed. Write new rows to a new file or folder, and begin again."
+        ) from error
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from ..training import EpochHistory, Moments, predict_logits
 from ._field_readers import FieldReader, TableReader
 from ._fit import explaining_foreign_arguments, fit_classifier
 from ._labels import OneLabel
-from ._network import NetworkClass, network_of_arrays, network_summaries, weights_as_arrays
+from ._network import NetworkClass, Served, network_of_arrays, network_summaries, weights_as_arrays
 from ._parameters import CONSTRAINTS
 from ._partial_fit import learn_more
 from ._tasks import Labels, Tasks
@@ -188,7 +188,8 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     table_reader_ : TableReader
         Reads a table as the two matrices that the network takes.
     network_ : torch.nn.Module
-        The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one.
+        The trained network: `sk_finalmlp.nn.Ensemble` of several members, or the single one. Gates and batch norm are
+        folded into its first layers: call its `eval` after writing to weights by other means than `load_state_dict`.
     history_ : list of dict
         One record per epoch: `epoch`, `train_loss`, `valid_loss`, `valid_auc` (both with validation rows
         only), the score of another `scoring`, such as `valid_average_precision`, `learning_rate` (in its last step),
@@ -275,11 +276,10 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
     history_: EpochHistory
     n_features_in_: int
     n_iter_: int
-    network_: nn.Module
     #: Hashes of the encoder that wrote the rows of `fit`, and of the same encoder before an update.
     _encoders: tuple[str, ...]
-    _readers: list[FieldReader]
     _seed: int
+    _served: Served
     #: Rows of the first training, which "auto" goes by: a network that goes on is as they made it.
     _n_rows: int
     #: The share of the last of these rows with new ids.
@@ -497,10 +497,13 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         """Logits of the network, shape (n, C)."""
-        if isinstance(X, EncodedBatches):
-            return np.concatenate([self._logits(batch) for batch in X.batches()])
-        codes, values = self.table_reader_.read(X)
-        return predict_logits(self.network_, torch.from_numpy(codes), torch.from_numpy(values)).double().numpy()
+        check_is_fitted(self)
+        # Read once, as another thread may put the next one in its place.
+        network, readers = self._served
+        read = TableReader(self, readers).read
+        tables = X.batches() if isinstance(X, EncodedBatches) else [X]
+        rows = (map(torch.from_numpy, read(table)) for table in tables)
+        return torch.cat([predict_logits(network, *matrices) for matrices in rows]).double().numpy()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class.
@@ -557,10 +560,20 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         return float(super().score(X, y, sample_weight))
 
     @property
+    def network_(self) -> nn.Module:
+        """The network."""
+        check_is_fitted(self)
+        return self._served.network
+
+    @network_.setter
+    def network_(self, network: nn.Module) -> None:
+        self._served = Served.folded(network, self._served.readers)
+
+    @property
     def table_reader_(self) -> TableReader:
         """How tables are read."""
         check_is_fitted(self)
-        return TableReader(self, self._readers)
+        return TableReader(self, self._served.readers)
 
     @property
     def _labels(self) -> Labels:
@@ -568,17 +581,21 @@ class FinalMLPClassifier(FittedSummary, CallbackSupportMixin, VersionedState, Cl
         return self._tasks or OneLabel(self.classes_)
 
     def _continues(self) -> bool:
-        return self.warm_start and hasattr(self, "network_")
+        return self.warm_start and hasattr(self, "_served")
 
     def _summaries(self) -> list[Summary]:
         return network_summaries(self)
 
     def _describe(self, name: str, value: Any) -> Any:
-        return weights_as_arrays(value) if name == "network_" else super()._describe(name, value)
+        if name != "_served":
+            return super()._describe(name, value)
+        return {"network": weights_as_arrays(value.network), "readers": super()._describe(name, value.readers)}
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        if "network_" in state:
+        if "_served" in state:
             # Arrays of a file may be views of it.
             self._moments = deepcopy(self._moments)
-            self.network_ = network_of_arrays(self._network_class, self._network_arguments, state["network_"])
+            plain: Any = self._served
+            network = network_of_arrays(self._network_class, self._network_arguments, plain["network"])
+            self._served = Served.folded(network, plain["readers"])

@@ -18,11 +18,13 @@ from .._sklearn import InvalidParameterError, fit_context, fit_task, has_callbac
 from .._sources import EncodedBatches, EncodedRows
 from ..nn import copy_network
 from ..training import AnyImpressions, Moments, correct_mean, digest_of, n_rows_of_pass, resolve_device
+from ._definitions import definition_of
 from ._field_readers import FieldReader, learn_fields
 from ._input_columns import refuse_raw_rows
 from ._labels import RowScorer
 from ._network import (
     NetworkClass,
+    Served,
     arguments_of_network,
     check_same_arguments,
     make_network,
@@ -78,14 +80,13 @@ class Fitted:
         """Return the attributes of the classifier."""
         return {
             **self.labels.attributes(),
-            "network_": self.network,
             "fields_": [*self.arguments["fields"]],
             "history_": self.history,
             "n_iter_": len(self.history),
             "best_epoch_": self.best_epoch,
             "best_score_": self.best_score,
             "_network_arguments": self.arguments,
-            "_readers": self.readers,
+            "_served": Served.folded(self.network, self.readers),
             "_moments": self.moments,
         }
 
@@ -191,7 +192,7 @@ def _start(
     """Return what a fit begins with, its random numbers, the rows to train on, and the given or held-out rows."""
     continues, labels = classifier._continues(), rows.labels
     weights = labels.weights(classifier.class_weight, rows.count())
-    readers = classifier._readers if continues else learn_fields(rows, classifier.categorical_features)
+    readers = [*classifier.table_reader_] if continues else learn_fields(rows, classifier.categorical_features)
     check_out_of_fold(rows, readers)
     if not continues:
         classifier._seed = draw_seed(classifier.random_state)
@@ -272,7 +273,7 @@ def penalties_of_tables(classifier: FinalMLPClassifier) -> tuple[Any, float | No
 def _checkpoint_file(
     classifier: FinalMLPClassifier, start: Fitted, training: AnyImpressions, validation: AnyImpressions | None
 ) -> Path:
-    """Return the file of `checkpoint` for this fit alone: other rows, parameters or initial weights have another."""
+    """Return the file of `checkpoint` for this fit alone: other rows, parameters, weights or scorers have another."""
     if not isinstance(classifier.random_state, Integral):
         raise ValueError(
             f"checkpoint={str(classifier.checkpoint)!r} needs an integer as random_state, so that a resumed fit "
@@ -283,8 +284,9 @@ def _checkpoint_file(
     parameters = classifier.get_params() | _OF_NO_FIT | {"scoring": name_of_scorer(classifier.scoring)}
     weights = weights_as_arrays(start.network) if start.history else None
     identity = parameters, start.arguments["fields"], start.labels, len(start.history), weights, classifier._encoders
+    code = definition_of([classifier.scoring, classifier.stream1, classifier.stream2])
     rows = digest_of(training), digest_of(validation)
-    return folder / f"training-{joblib.hash((identity, rows))}.pt"
+    return folder / f"training-{joblib.hash((identity, code, rows))}.pt"
 
 
 def data_of_callbacks(classifier: FinalMLPClassifier, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:

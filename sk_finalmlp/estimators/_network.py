@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -15,7 +15,7 @@ from torch import nn
 
 from .._sklearn import Summary
 from .._warnings import warn
-from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, give_vectors, members_of, votes_of
+from ..nn import Ensemble, TwoStreamNetwork, embedding_parameters, fold_streams, give_vectors, members_of, votes_of
 from ..schema import by_kind
 from ..streams import as_stream, without_auto
 from ._field_readers import FieldReader, chosen_fields, fields_of_streams
@@ -28,6 +28,19 @@ _STREAMS = ("stream1", "stream2")
 
 NetworkClass = type[TwoStreamNetwork]
 Network = TwoStreamNetwork | Ensemble
+
+
+class Served(NamedTuple):
+    """What a prediction reads, so that all of it is of one training."""
+
+    network: nn.Module
+    readers: list[FieldReader]
+
+    @classmethod
+    def folded(cls, network: nn.Module, readers: list[FieldReader]) -> Served:
+        """Return it with the streams of the network folded."""
+        fold_streams(network)
+        return cls(network, readers)
 
 
 def arguments_of_network(

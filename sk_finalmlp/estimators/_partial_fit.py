@@ -106,7 +106,7 @@ def _begin(estimator: Any, rows: Rows, is_first: bool) -> tuple[Fitted, Impressi
         readers = learn_fields(rows, estimator.categorical_features)
     else:
         # Their codes are known from now on, and tables that they outgrow get room for more.
-        readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator._readers], rows, _GROWTH)
+        readers = learn_codes([with_more_vectors(reader, rows) for reader in estimator.table_reader_], rows, _GROWTH)
     new = _impressions(estimator, rows, readers)
     start, generator = start_training(estimator, new, readers, rows, not is_first)
     so_far = Learned.by(start.network.eval()) if is_first else _with_room(estimator, start.arguments, generator)
@@ -121,7 +121,7 @@ def _impressions(estimator: Any, rows: Rows, readers: list[FieldReader]) -> Impr
 
 def _score_as_served(estimator: Any, rows: Rows) -> dict[str, float]:
     """Score the network so far, to which codes that are new or stand for other values than before are unknown."""
-    readers = estimator._readers
+    readers = [*estimator.table_reader_]
     seen = _impressions(estimator, rows, readers)
     fresh = _rows_of_fresh_codes(rows.schema, readers)
     codes = seen.codes.numpy().copy()

@@ -26,6 +26,7 @@ from ._layers import dropout_sources as dropout_sources
 from ._layers import lent as lent
 from ._layers import modules_of as modules_of
 from ._network import StreamBuilder, TwoStreamNetwork
+from ._network import fold_streams as fold_streams
 from ._stream import DEFAULT_DROPOUT as DEFAULT_DROPOUT
 from ._stream import Stream, StreamChain
 from ._torch import cpu_has_bfloat16 as cpu_has_bfloat16

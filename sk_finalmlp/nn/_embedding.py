@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -74,6 +74,8 @@ class FieldEmbedding(nn.Module):
 
     #: Set for the time of a training that updates only the rows that a batch touches.
     sparse_gradient = False
+    #: Called in such a training with the table and the rows of it that are about to be read.
+    before_reading: Callable[[Tensor, Tensor], None] | None = None
 
     _row_offsets: Tensor
     _n_codes: Tensor
@@ -269,6 +271,8 @@ class FieldEmbedding(nn.Module):
         return [categorical, *multi_valued, *pooled]
 
     def _vectors(self, rows: Tensor) -> Tensor:
+        if self.before_reading is not None and self.training:
+            self.before_reading(self.table, rows)
         if self.sparse_gradient or self.table.device.type != "cpu":
             return F.embedding(rows, self.table, padding_idx=0, sparse=self.sparse_gradient)
         return _LookUp.apply(rows, self.table) if torch.is_grad_enabled() else F.embedding(rows, self.table)

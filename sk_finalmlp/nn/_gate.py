@@ -38,6 +38,8 @@ class FieldSelection(nn.Module):
         Positions of the chosen features among all features.
     n_features : int
         Number D of features of the chosen fields.
+    n_inputs : int
+        Number of features of all fields.
     n_statistics : int
         Number of statistics among them; their features are the last ones.
 
@@ -65,6 +67,7 @@ class FieldSelection(nn.Module):
         self.parts = slices_of((width, name in self.sizes) for name, width in widths.items())
         self.n_statistics = sum(field.kind == "statistic" and field.name in self.sizes for field in with_features)
         self.n_features = sum(self.sizes.values())
+        self.n_inputs = sum(widths.values())
 
     def forward(self, e: Tensor) -> Tensor:
         """Features of the chosen fields: (B, all features) -> (B, D)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from numbers import Integral
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,18 @@ from ._embedding import FieldEmbedding
 from ._fusion import Fusion, FusionName, make_fusion
 from ._gate import FeatureGate, FieldSelection, check_chosen
 from ._history import HistoryPooling
-from ._layers import Linear
-from ._stream import DEFAULT_DROPOUT, Stream, StreamPath, can_join, joint_outputs
+from ._layers import Linear, modules_of
+from ._stream import (
+    DEFAULT_DROPOUT,
+    Stream,
+    StreamPath,
+    WeightAndBias,
+    are_watched,
+    can_join,
+    fold,
+    joint_outputs,
+    n_features_read,
+)
 
 
 class StreamBuilder(Protocol):
@@ -149,6 +159,8 @@ class TwoStreamNetwork(nn.Module):
     22011946
     """
 
+    _folded: WeightAndBias | None = None
+
     def __init__(
         self,
         fields: Sequence[Field],
@@ -226,6 +238,32 @@ class TwoStreamNetwork(nn.Module):
         """The embedding layers that the streams read: one that they share, or one of each."""
         return [self.embedding] if self.embedding2 is None else [self.embedding, self.embedding2]
 
+    def fold(self) -> None:
+        """Fold gates and batch norm into the first layers once, for the predictions to come, if the streams are joined.
+
+        That holds until `train`, `eval`, `load_state_dict`, a conversion or a forward with gradients: call `eval` after
+        writing to weights by other means.
+        """
+        if can_join(self.paths):
+            with torch.no_grad():
+                self._folded = fold(self.paths, n_features_read(self.paths))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, of training or of evaluation."""
+        self._folded = None
+        return super().train(mode)
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        self._folded = None
+        return super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._folded = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_folded"}
+
     def start_at(self, logits: Tensor) -> None:
         """Set the initial output to these logits, shape (C,), for example the log-odds of the click rate."""
         with torch.no_grad():
@@ -264,10 +302,13 @@ class TwoStreamNetwork(nn.Module):
     def _outputs(self, codes: Tensor, values: Tensor) -> list[Tensor]:
         """Output of each stream."""
         paths = self.paths
-        if can_join(paths):
+        if torch.is_grad_enabled():
+            # Of a training in evaluation mode, for example, whose optimizer is about to change the weights.
+            self._folded = None
+        if can_join(paths) and not are_watched(paths):
             vectors, *statistics = self.embedding.feature_parts(codes, values)
             reads_statistics = any(path.fields.n_statistics for path in paths)
-            return joint_outputs(paths, [vectors, *(statistics if reads_statistics else [])])
+            return joint_outputs(paths, [vectors, *(statistics if reads_statistics else [])], self._folded)
         x = self.gated(self.features(codes, values), codes, values)
         return [_output(path, own) for path, own in zip(paths, x, strict=True)]
 
@@ -305,6 +346,12 @@ class TwoStreamNetwork(nn.Module):
             own if path.gate is None else own * path.gate(codes, values)
             for path, own in zip(self.paths, features, strict=True)
         ]
+
+
+def fold_streams(network: nn.Module) -> None:
+    """Let the two-stream networks in a network `fold`."""
+    for member in modules_of(network, TwoStreamNetwork):
+        member.fold()
 
 
 def _select(embedding: FieldEmbedding, fields: Sequence[Field], names: Sequence[str] | None) -> FieldSelection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +13,13 @@ from torch.nn import functional as F
 from ._embedding import FieldEmbedding
 from ._gate import FeatureGate, FieldSelection
 from ._layers import Activation, Linear, linear_of_parts
-from ._torch import tensors_of
+from ._torch import has_hooks
 
 #: Dropout rate of an MLP of which nothing else is known.
 DEFAULT_DROPOUT: Final = 0.2
 
-
-class _Evaluated(NamedTuple):
-    """Weight and bias of two first layers in evaluation, and what they were computed from."""
-
-    reads: list[object]
-    tensors: list[Tensor]
-    weight_and_bias: tuple[Tensor, Tensor]
-
-
-#: By the first of two streams.
-_EVALUATED: WeakKeyDictionary[nn.Module, _Evaluated] = WeakKeyDictionary()
+#: Weight and bias of a linear map.
+WeightAndBias = tuple[Tensor, Tensor]
 
 
 class Stream(nn.Sequential):
@@ -134,13 +124,28 @@ def can_join(paths: Sequence[StreamPath]) -> bool:
     )
 
 
+def n_features_read(paths: Sequence[StreamPath]) -> int:
+    """Return the number of features that streams on one embedding read: without the statistics if none reads any."""
+    embedding, fields, *_ = paths[0]
+    if any(path.fields.n_statistics for path in paths):
+        return fields.n_inputs
+    return len(embedding.fields) * embedding.embedding_dim
+
+
+def are_watched(paths: Sequence[StreamPath]) -> bool:
+    """Whether a hook waits for the output of a part that joined streams don't call."""
+    return any(has_hooks(part) for path in paths for part in (path.fields, path.gate, path.stream) if part is not None)
+
+
 def _layers(paths: Sequence[StreamPath]) -> list[Any]:
     """The layers of each stream, an MLP: a linear map, an activation, and so on."""
     streams: list[Any] = [path.stream for path in paths]
     return [[*stream] for stream in streams]
 
 
-def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> list[Tensor]:
+def joint_outputs(
+    paths: Sequence[StreamPath], features: Sequence[Tensor], folded: WeightAndBias | None = None
+) -> list[Tensor]:
     """Return the output of each stream, from parts of the features of the embedding, (B, D) -> (B, n1), (B, n2)."""
     # A gate scales the first layer's weights, which are fewer than the features.
     layers = _layers(paths)
@@ -151,40 +156,14 @@ def joint_outputs(paths: Sequence[StreamPath], features: Sequence[Tensor]) -> li
         x = linear_of_parts(features, weight, torch.cat(biases) if biases else None)
         x = Activation.joint([activation for _, activation, *_ in layers], x)
     else:
-        x = F.relu(linear_of_parts(features, *_evaluated(paths, n_features)))
+        x = F.relu(linear_of_parts(features, *(folded or fold(paths, n_features))))
     hidden = torch.split(x, [linear.out_features for linear, *_ in layers], dim=1)
     return [
         reduce(lambda x, layer: layer(x), of_stream[2:], own) for own, of_stream in zip(hidden, layers, strict=True)
     ]
 
 
-def _evaluated(paths: Sequence[StreamPath], n_features: int) -> tuple[Tensor, Tensor]:
-    """Return weight and bias of the first layers in evaluation; prediction computes them once for the same values."""
-    parts = [
-        part
-        for path, (linear, activation, *_) in zip(paths, _layers(paths), strict=True)
-        for part in (path.gate, linear, activation)
-    ]
-    tensors = [tensor for part in parts if part is not None for tensor in tensors_of(part)]
-    if not torch.is_inference_mode_enabled() or any(tensor.device.type != "cpu" for tensor in tensors):
-        return _folded(paths, n_features)
-    reads = [n_features, *(path.fields for path in paths)]
-    known = _EVALUATED.get(paths[0].stream)
-    # Versions and addresses don't tell of all changes, such as those by NumPy or a fused optimizer.
-    if known is None or known.reads != reads or not _are_equal(known.tensors, tensors):
-        copies = [tensor.clone() for tensor in tensors]
-        known = _EVALUATED[paths[0].stream] = _Evaluated(reads, copies, _folded(paths, n_features))
-    return known.weight_and_bias
-
-
-def _are_equal(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return len(tensors) == len(others) and all(
-        tensor.dtype == other.dtype and torch.equal(tensor, other)
-        for tensor, other in zip(tensors, others, strict=True)
-    )
-
-
-def _folded(paths: Sequence[StreamPath], n_features: int) -> tuple[Tensor, Tensor]:
+def fold(paths: Sequence[StreamPath], n_features: int) -> WeightAndBias:
     """Return weight and bias of the first layers side by side, with gates and batch norm in evaluation folded in."""
     maps = [
         activation.folded(_weight(path, n_features), linear.bias)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -37,10 +37,7 @@ def cpu_has_bfloat16() -> bool:
     return any(check is not None and check() for check in checks)
 
 
-def tensors_of(module: nn.Module) -> Iterator[Tensor]:
-    """Yield parameters and buffers of a module, several times as fast as its own methods."""
-    for named in (module._parameters, module._buffers):
-        yield from (tensor for tensor in named.values() if tensor is not None)
-    for part in module._modules.values():
-        if part is not None:
-            yield from tensors_of(part)
+def has_hooks(module: nn.Module) -> bool:
+    """Whether a hook waits for a call of a module or of one of its parts."""
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or any(has_hooks(part) for part in module._modules.values() if part is not None)

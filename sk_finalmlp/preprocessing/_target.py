@@ -441,6 +441,8 @@ def _read_labels(y: Any, X: Any) -> np.ndarray:
     labels = np.asarray(y)
     if pd.isna(labels).any():
         raise ValueError("Input y contains NaN: leave out the rows without a label.")
+    if labels.dtype.kind == "O" and pd.api.types.infer_dtype(labels.ravel()) in ("integer", "boolean", "floating"):
+        labels = np.array(labels.tolist())
     check_labels(labels)
     return labels.ravel()
 

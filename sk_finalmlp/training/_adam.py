@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +15,13 @@ from torch.optim import Adam, Optimizer
 
 from ..nn import fused_adam
 
+# Missed steps that are taken one by one; those of a longer gap follow in a few parts.
+_SINGLE_STEPS = 16
 _PARTS_OF_A_GAP = 2
-_ROWS_AT_ONCE = 65_536
+_TINY = 1e-12
 
-# Powers of beta1 below this change no correction.
-_NOTHING = 1e-9
+# Few enough to stay in the cache.
+_ROWS_AT_ONCE = 4096
 
 
 class LazyAdam(Adam):
@@ -29,12 +29,13 @@ class LazyAdam(Adam):
 
     Parameters with dense gradients are updated as by `torch.optim.Adam`. For a parameter with a sparse gradient, a step
     updates only the rows in the gradient. In the steps that a row misses, its gradient under plain Adam would be weight
-    decay alone. The row catches up on these when it is next in a gradient, or by `settle`: exactly for the decay of the
-    moments, approximately for the weight, by the sum of the learning rates of those steps. Rows that miss no step are
-    updated as by plain Adam.
+    decay alone. The row catches up on these by `catch_up`, to be called before it is read, else when it is next in a
+    gradient, or by `settle`: exactly on the first 16 steps of a gap, and on the rest in two parts, by the sums of their
+    learning rates. Where 1 in 50 steps touches a row, weights ended apart from plain Adam's by .4% of their way without
+    weight decay and by 2% with it, where 1 in 10 does, by .1%, and where none misses more than 16 steps, by rounding.
 
-    The state is plain Adam's, two numbers per weight, and for each row its last step and the sum of the learning rates
-    up to it.
+    The state is plain Adam's, two numbers per weight, the last step of each row, and the sum of the learning rates up
+    to each step.
 
     Parameters
     ----------
@@ -53,7 +54,9 @@ class LazyAdam(Adam):
     >>> from sk_finalmlp.training import LazyAdam
     >>> table = torch.nn.Embedding(1_000_000, 10, sparse=True)
     >>> optimizer = LazyAdam(table.parameters(), lr=1e-3, weight_decay=0.1)
-    >>> table(torch.tensor([3, 8, 3])).sum().backward()
+    >>> rows = torch.tensor([3, 8, 3])
+    >>> optimizer.catch_up(table.weight, rows)
+    >>> table(rows).sum().backward()
     >>> optimizer.step()
     >>> optimizer.settle()
     """
@@ -79,17 +82,41 @@ class LazyAdam(Adam):
     @torch.no_grad()
     def settle(self) -> None:
         """Catch up on missed steps of all rows, before the tables are read."""
-        for parameter, options in ((p, group) for group in self.param_groups for p in group["params"]):
-            state = self.state[parameter]
-            if "last_step" in state:
-                tables = (parameter, state["exp_avg"], state["exp_avg_sq"], state["last_step"], state["last_lr_sum"])
-                parts = zip(*(torch.split(table, _ROWS_AT_ONCE) for table in tables), strict=True)
-                for *part, last_step, last_lr_sum in parts:
-                    missed = last_step, state["n_steps"], state["lr_sum"] - last_lr_sum
-                    for table, values in zip(part, _catch_up(_Rows(*part), *missed, options), strict=True):
-                        table.copy_(values)
-                state["last_step"].fill_(state["n_steps"])
-                state["last_lr_sum"].fill_(state["lr_sum"])
+        for parameter in [p for group in self.param_groups for p in group["params"]]:
+            if "last_step" in self.state[parameter]:
+                self._catch_up(parameter, torch.arange(len(parameter), device=parameter.device))
+
+    @torch.no_grad()
+    def catch_up(self, parameter: Tensor, rows: Tensor) -> None:
+        """Catch up on missed steps of some rows of a table, before they are read.
+
+        Parameters
+        ----------
+        parameter : Tensor
+            The table.
+        rows : Tensor of int64
+            Positions of the rows, also several times.
+        """
+        state = self._state_of_rows(parameter)
+        rows = rows.flatten()
+        self._catch_up(parameter, torch.unique(rows[state["last_step"][rows] < state["n_steps"]]))
+
+    def _catch_up(self, parameter: Tensor, rows: Tensor) -> None:
+        """Catch up on missed steps of some rows, each given once."""
+        options = next(group for group in self.param_groups if any(p is parameter for p in group["params"]))
+        state = self.state[parameter]
+        tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
+        lr_sums = state["lr_sums"][: state["n_steps"] + 1]
+        # Those that have missed the most steps come first.
+        last_steps, order = state["last_step"][rows].long().sort()
+        for part, last_step in zip(
+            torch.split(rows[order], _ROWS_AT_ONCE), torch.split(last_steps, _ROWS_AT_ONCE), strict=True
+        ):
+            behind = _Rows(*(table.index_select(0, part) for table in tables))
+            _take_missed_steps(behind, last_step, lr_sums, options)
+            for table, values in zip(tables, behind, strict=True):
+                table.index_copy_(0, part, values)
+        state["last_step"][rows] = state["n_steps"]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state; torch's own method would cast the sums of learning rates to the weights' type."""
@@ -111,24 +138,21 @@ class LazyAdam(Adam):
             fused_adam(tables, [*gradients.values()], n_steps, options)
             return
         for table, gradient, n in zip(tables, gradients.values(), n_steps, strict=True):
-            for tensor, values in zip(table, _adam_step(table, gradient, n, options), strict=True):
-                tensor.copy_(values)
+            _take_step(table, gradient, n, options["lr"], options)
 
     def _update_rows(self, parameter: Tensor, gradient: Tensor, options: dict[str, Any]) -> None:
-        state = self._state_of_rows(parameter)
         gradient = gradient.coalesce()
         touched = gradient.indices()[0]
+        self.catch_up(parameter, touched)
+        state = self.state[parameter]
         tables = _Rows(parameter, state["exp_avg"], state["exp_avg_sq"])
         rows = _Rows(*(table.index_select(0, touched) for table in tables))
-        learning_rates = state["lr_sum"] - state["last_lr_sum"][touched]
-        rows = _catch_up(rows, state["last_step"][touched], state["n_steps"], learning_rates, options)
         state["n_steps"] += 1
-        state["lr_sum"] += options["lr"]
-        rows = _adam_step(rows, gradient.values(), state["n_steps"], options)
+        _note_rate(state, options["lr"])
+        _take_step(rows, gradient.values(), state["n_steps"], options["lr"], options)
         for table, values in zip(tables, rows, strict=True):
             table.index_copy_(0, touched, values)
         state["last_step"][touched] = state["n_steps"]
-        state["last_lr_sum"][touched] = state["lr_sum"]
 
     def _state_of(self, parameter: Tensor) -> dict[str, Any]:
         state: dict[str, Any] = self.state[parameter]
@@ -143,11 +167,18 @@ class LazyAdam(Adam):
         if "last_step" not in state:
             # A few steps' rate is a small difference of large sums: float64, which mps doesn't have.
             dtype = torch.float32 if parameter.device.type == "mps" else torch.float64
-            n_rows, device = (len(parameter),), parameter.device
-            state["lr_sum"] = 0.0
-            state["last_step"] = torch.full(n_rows, state["n_steps"], dtype=torch.int32, device=device)
-            state["last_lr_sum"] = torch.zeros(n_rows, dtype=dtype, device=device)
+            n_steps, device = state["n_steps"], parameter.device
+            state["last_step"] = torch.full((len(parameter),), n_steps, dtype=torch.int32, device=device)
+            state["lr_sums"] = torch.zeros(n_steps + 1, dtype=dtype, device=device)
         return state
+
+
+def _note_rate(state: dict[str, Any], rate: float) -> None:
+    """Add the learning rate of a step to the list of sums, which grows by half where it is full."""
+    sums, n_steps = state["lr_sums"], state["n_steps"]
+    if n_steps == len(sums):
+        state["lr_sums"] = sums = torch.cat([sums, sums.new_zeros(n_steps // 2 + 64)])
+    sums[n_steps] = sums[n_steps - 1] + rate
 
 
 class _Rows(NamedTuple):
@@ -157,59 +188,62 @@ class _Rows(NamedTuple):
     exp_avg: Tensor
     exp_avg_sq: Tensor
 
+    def first(self, n: int) -> _Rows:
+        """Return views of the first rows."""
+        return _Rows(*(table[:n] for table in self))
 
-def _adam_step(rows: _Rows, gradient: Tensor, n_steps: int, options: dict[str, Any]) -> _Rows:
-    """A step of plain Adam, the `n_steps`-th."""
+
+def _take_step(rows: _Rows, gradient: Tensor | None, n_steps: Any, rate: Any, options: dict[str, Any]) -> None:
+    """Take a step of plain Adam, the `n_steps`-th at its rate, numbers or columns of them; no gradient is zero."""
     beta1, beta2 = options["betas"]
-    gradient = gradient.add(rows.weight, alpha=options["weight_decay"])
-    exp_avg = rows.exp_avg.lerp(gradient, 1 - beta1)
-    exp_avg_sq = rows.exp_avg_sq.mul(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-    deviation = exp_avg_sq.div(1 - beta2**n_steps).sqrt_().add_(options["eps"])
-    weight = rows.weight.addcdiv(exp_avg, deviation, value=-options["lr"] / (1 - beta1**n_steps))
-    return _Rows(weight, exp_avg, exp_avg_sq)
+    decay = rows.weight * options["weight_decay"]
+    gradient = decay if gradient is None else decay.add_(gradient)
+    rows.exp_avg.lerp_(gradient, 1 - beta1)
+    rows.exp_avg_sq.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    deviation = rows.exp_avg_sq.div(1 - beta2**n_steps).sqrt_().add_(options["eps"])
+    rows.weight.sub_((rows.exp_avg * (rate / (1 - beta1**n_steps))).div_(deviation))
 
 
-def _catch_up(rows: _Rows, last_step: Tensor, n_steps: int, learning_rates: Tensor, options: dict[str, Any]) -> _Rows:
-    """Take the missed steps of rows: weight decay alone, lambda * w, and what is left of the momentum."""
-    # A long gap is taken in parts, with exponential decay so that no weight crosses zero, at the mean learning rate.
+def _take_missed_steps(rows: _Rows, last_step: Tensor, lr_sums: Tensor, options: dict[str, Any]) -> None:
+    """Take the missed steps of rows, in ascending order of their last one, by weight decay and momentum alone."""
+    n_steps = len(lr_sums) - 1
+    missed = torch.arange(_SINGLE_STEPS + 1, device=last_step.device)
+    *n_behind, n_far = torch.searchsorted(last_step, n_steps - missed).tolist()
+    for k, n in enumerate(n_behind):
+        if not n:
+            return
+        step = last_step[:n] + k + 1
+        rate = _column(lr_sums[step] - lr_sums[step - 1], rows)
+        _take_step(rows.first(n), None, _column(step, rows), rate, options)
+    first = last_step[:n_far] + _SINGLE_STEPS
+    for parts in range(_PARTS_OF_A_GAP, 0, -1):
+        last = first + (n_steps - first) // parts
+        _take_many_steps(rows.first(n_far), first, last, lr_sums, options)
+        first = last
+
+
+def _take_many_steps(rows: _Rows, first: Tensor, last: Tensor, lr_sums: Tensor, options: dict[str, Any]) -> None:
+    """Take the steps after the first up to the last one at once, by the sum of their rates and the deviation amid."""
     beta1, beta2 = options["betas"]
     decay = options["weight_decay"]
-    first = last_step.unsqueeze(1).to(rows.weight.dtype)
-    missed = n_steps - first
-    learning_rate = learning_rates.unsqueeze(1).to(rows.weight.dtype) / missed.clamp(min=1)
-
-    def deviation(weight: Tensor, steps: Tensor) -> Tensor:
-        """Square root of the second moment at these steps into the gap."""
-        kept = beta2**steps
-        second = kept * rows.exp_avg_sq + (1 - kept) * (decay * weight).square()
-        corrected: Tensor = second / (1 - beta2 ** (first + steps).clamp_(min=1))
-        return corrected.sqrt_().add_(options["eps"])
-
-    weight = rows.weight
-    sums = _corrected_sums(beta1).to(weight)
-    of_first, of_last = (sums[steps.long().clamp_(max=len(sums) - 1)] for steps in (first, first + missed))
-    remainder = of_first - beta1**missed * of_last
-    weight = weight - learning_rate * remainder * rows.exp_avg / deviation(weight, (missed.clamp(max=5) + 1) / 2)
-    for part in range(_PARTS_OF_A_GAP):
-        into_the_gap = missed * ((part + 0.5) / _PARTS_OF_A_GAP) + 0.5
-        steps = (missed - (1 - beta1**first) * remainder) / _PARTS_OF_A_GAP
-        weight = weight * torch.exp(-learning_rate * decay * steps / deviation(weight, into_the_gap))
-    exp_avg = torch.lerp(decay * weight, rows.exp_avg, beta1**missed)
-    exp_avg_sq = torch.lerp((decay * weight).square(), rows.exp_avg_sq, beta2**missed)
-    is_behind = missed > 0
-    caught_up = zip((weight, exp_avg, exp_avg_sq), rows, strict=True)
-    return _Rows(*(torch.where(is_behind, new, old) for new, old in caught_up))
+    before, n, rates = (_column(column, rows) for column in (first, last - first, lr_sums[last] - lr_sums[first]))
+    decayed = decay * rows.weight
+    # What is left of earlier gradients moves a weight in the beginning, and the rest of its moment lets it decay.
+    deviation = rows.exp_avg_sq.div(1 - beta2**before).sqrt_().add_(options["eps"])
+    rate = _column(lr_sums[first + 1] - lr_sums[first], rows) / (1 - beta1 ** (before + 1 / (1 - beta1)))
+    remainder = rate * (1 - beta1**n) * beta1 / (1 - beta1)
+    amid = torch.lerp(decayed.square(), rows.exp_avg_sq, beta2 ** (n / 2))
+    step = rates / amid.div_(1 - beta2 ** (before + n / 2)).sqrt_().add_(options["eps"])
+    rows.weight.sub_(remainder * (rows.exp_avg - decayed) / deviation).mul_(torch.exp(-decay * step))
+    rows.exp_avg.copy_(torch.lerp(decay * rows.weight, rows.exp_avg, beta1**n))
+    twice = (2 * decay * step).clamp_(min=_TINY)
+    mean_square = decayed.square() * (-torch.expm1(-twice) / twice)
+    rows.exp_avg_sq.copy_(torch.lerp(mean_square, rows.exp_avg_sq, beta2**n))
 
 
-@cache
-def _corrected_sums(beta1: float) -> Tensor:
-    """Return the sum of beta1^k / (1 - beta1^(t + k)) over k = 1, 2, ..., for each step t until it doesn't change."""
-    # So far a first moment alone moves its weight after step t, in units of learning rate over deviation.
-    n_steps = math.ceil(math.log(_NOTHING) / math.log(beta1)) if beta1 else 1
-    sums = [beta1 / (1 - beta1)]
-    for step in range(n_steps, 0, -1):
-        sums.append(beta1 / (1 - beta1**step) + beta1 * sums[-1])
-    return torch.tensor(sums[::-1], dtype=torch.float64)
+def _column(values: Tensor, rows: _Rows) -> Tensor:
+    """Return a value of each row as a column of the weights' type."""
+    return values.to(rows.weight.dtype).unsqueeze(1)
 
 
 @dataclass

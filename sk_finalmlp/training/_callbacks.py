@@ -275,9 +275,18 @@ class Checkpoint(Callback):
             "history": [{name: value for name, value in epoch.items() if name != "batches"} for epoch in net.history],
         }
         partial = self.path.with_suffix(".partial")
-        torch.save(state, partial)
-        # In one step, so that a kill leaves the file of this epoch or of the one before.
-        partial.replace(self.path)
+        try:
+            torch.save(state, partial)
+            # In one step, so that a kill leaves the file of this epoch or of the one before.
+            partial.replace(self.path)
+        except (OSError, RuntimeError) as error:
+            # Torch says nothing of a full disk, nor of the file.
+            raise OSError(
+                f"checkpoint: {self.path} can't be written. Free space in its folder, or name another one; where there "
+                "is a file of the epoch before, the next fit goes on from it."
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Bring a training that has just begun to where the file's was, if there is one."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
-from torch import nn
+from torch import Tensor, nn
 
 from .._warnings import warn
 from ..nn import BatchNorm, FieldEmbedding, dropout_generator, lent, members_of, modules_of
@@ -243,7 +243,7 @@ def _fit(net: ClickNet, batches: Batches, settings: TrainingSettings) -> None:
         # Each member has a generator of its own, so its draws don't depend on other members.
         for member, generator in [(member, _generator_of_dropout(batches)) for member in members_of(network)]:
             loans.enter_context(dropout_generator(member, generator))
-        loans.enter_context(_sparse_gradients(network))
+        loans.enter_context(_sparse_gradients(network, net.optimizer_.catch_up))
         if settings.freeze_norms:
             loans.enter_context(lent(modules_of(network, BatchNorm), frozen=True))
         loans.enter_context(suppress(StopTraining))
@@ -259,10 +259,12 @@ def _generator_of_dropout(batches: Batches) -> torch.Generator:
     return torch.Generator(batches.device).manual_seed(seed + batches.processes.rank)
 
 
-def _sparse_gradients(network: nn.Module) -> AbstractContextManager[None]:
+def _sparse_gradients(
+    network: nn.Module, catch_up: Callable[[Tensor, Tensor], None] | None = None
+) -> AbstractContextManager[None]:
     """Let large embedding tables have sparse gradients, for the time of the training: LazyAdam updates them by row."""
     large = [layer for layer in modules_of(network, FieldEmbedding) if len(layer.table) >= _LAZY_FROM_ROWS]
-    return lent(large, sparse_gradient=True)
+    return lent(large, sparse_gradient=True, before_reading=catch_up)
 
 
 def _make_net(network: nn.Module, settings: TrainingSettings, callbacks: Sequence[Callback]) -> ClickNet:

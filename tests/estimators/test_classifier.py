@@ -464,7 +464,7 @@ class TestPersistence:
     def test_another_version_that_cannot_be_read_says_so(self, fitted, monkeypatch):
         monkeypatch.setattr("sk_finalmlp._description.__version__", "9.0")
         state = fitted.__getstate__()
-        state["network_"]["gate3.weight"] = np.zeros(3)
+        state["_served"]["network"]["gate3.weight"] = np.zeros(3)
         monkeypatch.undo()
         message = r"saved by version 9\.0 of sk_finalmlp, and version .* can't read it\. Install version 9\.0"
         with pytest.warns(InconsistentVersionWarning), pytest.raises(ValueError, match=message):

@@ -8,6 +8,7 @@ import pytest
 import small_models
 
 from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.estimators import TableReader
 
 SMALL = small_models.SMALL | {"batch_size": 200}
 
@@ -144,3 +145,20 @@ def test_weights_count(fitted):
     fitted.partial_fit(X, y, sample_weight=weight)
     other.partial_fit(X[y == 1], y[y == 1])
     assert (fitted.predict_proba(X) == other.predict_proba(X)).all()
+
+
+def test_a_prediction_is_of_one_model_where_another_thread_updates_it(fitted, monkeypatch):
+    X, _ = rows(n_codes=40, seed=1)
+    before, read = fitted.predict_proba(X), TableReader.read
+
+    def read_and_update(self, table):
+        matrices = read(self, table)
+        with monkeypatch.context() as patch:
+            patch.setattr(TableReader, "read", read)
+            fitted.partial_fit(*rows(n_codes=40))
+        return matrices
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableReader, "read", read_and_update)
+        np.testing.assert_array_equal(fitted.predict_proba(X), before)
+    assert not np.array_equal(fitted.predict_proba(X), before)

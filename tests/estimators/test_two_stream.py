@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_param_validation, parametrize_w
 import sk_finalmlp
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
 from sk_finalmlp.inspection import GateWeightsDisplay, embeddings, field_interactions, gate_weights, head_strengths
-from sk_finalmlp.nn import Ensemble, Stream
+from sk_finalmlp.nn import Ensemble, FeatureGate, Stream
 from sk_finalmlp.streams import CIN, MLP, QNN, CrossNet, Final, MaskNet, Product, SelfAttention, stream_names
 
 SMALL_MLP = MLP((16,))
@@ -326,3 +326,29 @@ def test_what_does_not_fit_is_an_error(table, parameters, message):
     error = ValueError if "width" in message else InvalidParameterError
     with pytest.raises(error, match=message):
         FinalMLPClassifier(**{**QUICK, **parameters}).fit(*table)
+
+
+@pytest.mark.parametrize("made", ["fitted", "updated", "unpickled"])
+def test_gates_that_all_rows_share_are_computed_before_the_first_prediction(table, monkeypatch, made):
+    X, y = table
+    classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+    if made == "updated":
+        classifier.partial_fit(X[:50], y[:50])
+    if made == "unpickled":
+        classifier = pickle.loads(pickle.dumps(classifier))
+    expected = classifier.predict_proba(X)
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureGate, "of_all_rows", None)
+        np.testing.assert_array_equal(classifier.predict_proba(X), expected)
+    classifier.network_.gate1.context_vector.data += 1
+    classifier.network_.eval()
+    assert not np.array_equal(classifier.predict_proba(X), expected)
+
+
+def test_hooks_on_the_network_see_each_prediction(table):
+    X, y = table
+    classifier = FinalMLPClassifier(**QUICK).fit(X, y)
+    expected, seen = classifier.predict_proba(X), []
+    classifier.network_.stream1.register_forward_hook(lambda *args: seen.append(args[-1]))
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-5)
+    assert [len(output) for output in seen] == [-(-len(X) // 32) * 32]

@@ -145,6 +145,10 @@ CHANGES = [
 ]
 
 
+# These write to weights past the methods of a network.
+BY_HAND = CHANGES[4:]
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_weights_that_change_after_a_prediction_count_in_the_next(change):
     network = make().eval()
@@ -152,6 +156,51 @@ def test_weights_that_change_after_a_prediction_count_in_the_next(change):
     change(network)
     assert not torch.equal(predict(network), before)
     torch.testing.assert_close(predict(network), each_by_itself(network))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_folded_network_predicts_by_its_weights(change):
+    network = make().eval()
+    network.fold()
+    predict(network)
+    change(network)
+    if change in BY_HAND:
+        network.eval()
+    torch.testing.assert_close(predict(network), each_by_itself(network))
+
+
+def test_a_folded_network_predicts_the_same_bits():
+    network = make().eval()
+    before = predict(network)
+    network.fold()
+    assert torch.equal(predict(network), before)
+
+
+def test_a_copy_of_a_folded_network_predicts_by_its_weights():
+    network = make().eval()
+    network.fold()
+    other = copy.deepcopy(network)
+    change_in_place(other)
+    torch.testing.assert_close(predict(other), each_by_itself(other))
+
+
+def test_another_epsilon_of_batch_norm_counts():
+    network = make().eval()
+    before = predict(network)
+    network.stream1[1].norm.eps = 1.0
+    assert not torch.equal(predict(network), before)
+    torch.testing.assert_close(predict(network), each_by_itself(network))
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("part", ["stream1", "stream1.0", "stream2.1.norm", "gate1", "gate2.gate.mlp.0", "fields1"])
+def test_hooks_of_each_part_are_called(part, is_training):
+    network = make().train(is_training)
+    network.fold()
+    seen = []
+    network.get_submodule(part).register_forward_hook(lambda *args: seen.append(args))
+    predict(network)
+    assert len(seen) == 1
 
 
 def test_predictions_keep_the_precision_that_a_network_was_converted_to():

@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from sk_finalmlp._hold_out import places
+from sk_finalmlp.datasets import make_click_data
 from sk_finalmlp.preprocessing import CTREncoder
 from sk_finalmlp.preprocessing._target import Folds, read_target
 from sk_finalmlp.schema import Field
@@ -511,3 +512,12 @@ def test_too_many_classes_take_no_memory_each(n_classes):
         tracemalloc.stop()
     assert encoder.statistics_["why"].str.contains(f"y has {n_classes} classes, more than 20").all()
     assert peak < 64 * 20_000 * 8
+
+
+@pytest.mark.parametrize("dtype", [int, bool, float])
+def test_labels_in_an_object_column_count_as_in_a_plain_one(dtype):
+    X, y, _ = make_click_data(2_000, random_state=0)
+    y = np.asarray(y, dtype=dtype)
+    plain, objects = (CTREncoder(random_state=0).fit_transform(X, labels) for labels in (y, y.astype(object)))
+    assert any("@rate" in name for name in plain)
+    pd.testing.assert_frame_equal(objects, plain)

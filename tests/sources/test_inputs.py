@@ -1,5 +1,7 @@
 """Every kind of input gives the same rows, and what is wrong with a file is said with its name."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,6 +12,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from sk_finalmlp import CTREncoder, FinalMLPClassifier
+from sk_finalmlp._sources import _inputs
 from sk_finalmlp.preprocessing import add_history
 
 
@@ -242,3 +245,24 @@ def test_names_of_frames_that_are_no_strings_or_twice_there():
     twice = pd.DataFrame([[1, 0, 1]], columns=["a", "click", "a"])
     with pytest.raises(ValueError, match="A frame of X has 2 columns named 'a'"):
         CTREncoder().fit(lambda: iter([twice]), "click")
+
+
+@pytest.mark.parametrize("compression", ["snappy", "none"])
+@pytest.mark.parametrize("n_passes", [0, 1])
+def test_a_file_that_is_replaced_during_fit_is_named(tmp_path, clicks, monkeypatch, compression, n_passes):
+    path, passes, batches = tmp_path / "clicks.parquet", [], _inputs._Files.batches
+    pq.write_table(pa.Table.from_pandas(clicks), path, compression=compression)
+
+    def replace_and_read(self, columns):
+        if len(passes) == n_passes:
+            new = tmp_path / "new"
+            pq.write_table(pa.Table.from_pandas(clicks[::-1]), new, compression=compression)
+            os.utime(new, ns=(0, path.stat().st_mtime_ns + 1_000))
+            new.replace(path)
+        passes.append(columns)
+        yield from batches(self, columns)
+
+    monkeypatch.setattr(_inputs._Files, "batches", replace_and_read)
+    with pytest.raises(ValueError, match=r"clicks\.parquet has changed during fit"):
+        CTREncoder(random_state=0).fit_transform(path, "click")
+    assert len(passes) == n_passes + 1

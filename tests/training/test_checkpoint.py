@@ -1,5 +1,9 @@
 """A training that was killed goes on after its last finished epoch, to the same bits."""
 
+import re
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -144,3 +148,58 @@ def test_a_training_from_other_weights_begins_anew(rows, tmp_path, monkeypatch):
         classifier.set_params(checkpoint=tmp_path, learning_rate=1e-3)
         fit_killed(monkeypatch, classifier, X, y, epoch=2)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+MODULE = """
+from sklearn.metrics import log_loss, make_scorer
+from sk_finalmlp.nn import Stream
+
+def score(estimator, X, y):
+    return helped(log_loss(y, estimator.predict_proba(X)))
+
+def helped(loss):
+    return {sign}loss
+
+class Wide:
+    def build(self, n_fields, embedding_dim, n_statistics, generator=None):
+        return Stream(n_fields * embedding_dim + n_statistics, [8], {dropout}, generator=generator)
+
+scorer = make_scorer(lambda y, p: {sign}log_loss(y, p), response_method="predict_proba")
+"""
+
+
+def module_of(**text):
+    """What is in a file, as it is imported anew."""
+    names = {"__name__": "scores"}
+    exec(MODULE.format(**{"sign": "-", "dropout": 0.0, **text}), names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("parameters_of", "changed"),
+    [
+        (lambda module: {"scoring": module["score"]}, {"sign": ""}),
+        (lambda module: {"scoring": module["scorer"]}, {"sign": ""}),
+        (lambda module: {"stream1": module["Wide"]()}, {"dropout": 0.5}),
+    ],
+    ids=["function", "scorer", "stream"],
+)
+def test_other_code_of_a_scorer_or_stream_begins_anew(rows, tmp_path, monkeypatch, parameters_of, changed):
+    for text in ({}, {}, changed):
+        module = module_of(**text)
+        monkeypatch.setitem(sys.modules, "scores", SimpleNamespace(**module))
+        fit_killed(monkeypatch, make_classifier(tmp_path, n_members=1, **parameters_of(module)), *rows, 2)
+        n_files = len(list(tmp_path.iterdir()))
+        assert n_files == 1 + bool(text)
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_one_before(rows, tmp_path, monkeypatch, full_disk):
+    X, y = rows
+    classifier = make_classifier(tmp_path, n_members=1)
+    fit_killed(monkeypatch, classifier, X, y, 2)
+    (before,) = tmp_path.iterdir()
+    contents = before.read_bytes()
+    with full_disk(), pytest.raises(OSError, match=rf"checkpoint: {re.escape(str(before))} can't be written\. Free"):
+        classifier.fit(X, y)
+    assert list(tmp_path.iterdir()) == [before]
+    assert before.read_bytes() == contents

@@ -4,12 +4,14 @@ import copy
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from sk_finalmlp.training import LazyAdam
+from sk_finalmlp import FinalMLPClassifier
+from sk_finalmlp.training import LazyAdam, _train
 
 OPTIONS = {"lr": 1e-2, "weight_decay": 0.1}
 N_ROWS, DIM = 40, 3
@@ -28,6 +30,8 @@ def train_both(n_steps, rows_of_step, one_cycle=False, **options):
             schedule = OneCycleLR(optimizer, max_lr=options["lr"], total_steps=n_steps, cycle_momentum=False)
         for step in range(n_steps):
             rows = rows_of_step(step)
+            if optimizer_class is LazyAdam:
+                optimizer.catch_up(table, rows)
             vectors = nn.functional.embedding(rows, table, sparse=optimizer_class is LazyAdam)
             optimizer.zero_grad()
             (vectors - target[rows]).square().sum().backward()
@@ -77,14 +81,26 @@ def test_goes_on_from_a_saved_state_to_the_same_bits():
     assert copy.deepcopy(optimizer).param_groups[0]["lr"] == OPTIONS["lr"]
 
 
+def rows_by_turns(step):
+    """Each row in one step of one to seventeen."""
+    rows = torch.arange(N_ROWS)
+    return rows[step % (rows % 17 + 1) == 0]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.02, 0.6, 4.0])
+def test_is_plain_adam_where_rows_miss_up_to_sixteen_steps(decay):
+    dense, lazy, _ = train_both(300, rows_by_turns, one_cycle=True, weight_decay=decay)
+    torch.testing.assert_close(lazy, dense, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_is_close_to_plain_adam_where_steps_miss_rows(share, decay):
     dense, lazy, start = train_both(300, some_rows(share), weight_decay=decay)
-    assert (lazy - dense).abs().mean() < 0.1 * (dense - start).abs().mean()
+    assert (lazy - dense).abs().mean() < 0.03 * (dense - start).abs().mean()
 
 
-@pytest.mark.parametrize(("share", "tolerance"), [(0.5, 0.01), (0.1, 0.03), (0.02, 0.12)])
+@pytest.mark.parametrize(("share", "tolerance"), [(0.5, 1e-9), (0.1, 0.005), (0.02, 0.03)])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 def test_is_close_to_plain_adam_where_the_learning_rate_changes_with_each_step(share, tolerance, decay):
     dense, lazy, start = train_both(300, some_rows(share), one_cycle=True, weight_decay=decay)
@@ -95,7 +111,7 @@ def test_a_gap_counts_by_the_learning_rates_of_its_steps():
     # The last steps of a cycle move nothing, but rows that only the first and the last step touch have missed the peak.
     dense, lazy, start = train_both(200, lambda step: torch.tensor([3, *([7, 8] if step in {0, 199} else [])]), True)
     moved = (dense - start)[[7, 8]].abs().mean()
-    assert (lazy - dense)[[7, 8]].abs().mean() < 0.1 * moved
+    assert (lazy - dense)[[7, 8]].abs().mean() < 0.05 * moved
 
 
 @pytest.mark.parametrize("n_before", [1, 3, 10])
@@ -108,7 +124,7 @@ def test_steps_that_are_missed_in_the_beginning_have_corrected_moments(n_before,
     dense, lazy, _ = train_both(n_before + n_missed, rows_of_step, weight_decay=decay)
     before = train_both(n_before, rows_of_step, weight_decay=decay)[0]
     missed = (dense - before)[1]
-    torch.testing.assert_close((lazy - before)[1], missed, rtol=0.2, atol=0)
+    torch.testing.assert_close((lazy - before)[1], missed, rtol=0.05, atol=0)
 
 
 def test_repeated_rows_of_a_batch_add_up():
@@ -149,15 +165,13 @@ def test_rows_of_zeros_stay_zero():
     assert not table.weight[0].any()
 
 
-def test_weights_do_not_cross_zero_in_a_long_gap():
+def test_weights_vanish_in_a_long_gap():
     table = nn.Embedding(2, DIM, sparse=True)
-    sign = table.weight[0].detach().sign()
     optimizer = LazyAdam(table.parameters(), lr=0.1, weight_decay=1.0)
     for _ in range(500):
         table(torch.tensor([1])).square().sum().backward()
         optimizer.step()
     optimizer.settle()
-    assert (table.weight[0] * sign >= 0).all()
     assert table.weight[0].abs().max() < 1e-3
 
 
@@ -173,6 +187,20 @@ def test_dense_gradients_move_the_weights_as_plain_adam_does(fused):
             (first.square().sum() + (second.sin().sum() if step % 2 else 0)).backward()
             optimizer.step()
     torch.testing.assert_close(own, plain)
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_training_is_the_same_however_large_its_tables(monkeypatch, n_members):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 40, (2_000, 2)), rng.integers(0, 2, 2_000)
+    losses = []
+    for n_rows in (0, 10**9):
+        monkeypatch.setattr(_train, "_LAZY_FROM_ROWS", n_rows)
+        classifier = FinalMLPClassifier(
+            n_members=n_members, max_epochs=2, batch_size=50, early_stopping=False, random_state=0
+        )
+        losses.append([epoch["train_loss"] for epoch in classifier.fit(X, y).history_])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
 
 
 def test_does_not_import_the_compiler_of_torch():
