@@ -28,7 +28,7 @@ _LARGEST_SCALE = 1000
 _MAX_UNKNOWN = 0.2
 
 # Share of the last rows with new ids beyond which statistics tell more than embeddings.
-_MANY_NEW_IDS = 1 / 3
+_MANY_NEW_IDS = 0.4
 
 # Most columns to name in a warning.
 _MAX_NAMED = 5
