@@ -552,7 +552,7 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         targets = find_histories(self.histories, rows.names)
         rules = self._column_rules(rows.names, rows.planner.rule)
         self._columns, self.feature_kinds_ = rows.learn(targets, rules)
-        return rows.encode(self._columns, self.feature_kinds_)
+        return rows.encode(self._columns)
 
     def _learn_derived(self, rows: TrainingRows, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Choose and learn crosses and statistics, and return their columns of these rows if asked for."""
@@ -562,6 +562,8 @@ class CTREncoder(FittedSummary, CallbackSupportMixin, VersionedState, Transforme
         dates = {part for column in self._columns for part in date_parts(column.name, column.encoder)}
         self._derived, self.statistics_ = rows.planner.plan(fields_of, codes, target, dates, n_rows)
         columns = rows.derive(self._derived, outputs, self.unknown_dropout)
+        for name, report in rows.reports.items() if self._derived.needs_labels else ():
+            self.feature_kinds_.loc[name, "why"] = f"{self.feature_kinds_['why'][name]}{report}"
         self._classes = None if isinstance(rows.target, NoLabels) else rows.target.classes
         self._has_tasks = isinstance(rows.target, Target) and rows.target.has_tasks
         self._n_rows = rows.n_rows

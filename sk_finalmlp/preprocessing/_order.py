@@ -133,9 +133,13 @@ class FoundOrder(NamedTuple):
 
 
 def find_order(times: Mapping[str, np.ndarray], codes: Mapping[str, np.ndarray]) -> FoundOrder:
-    """Find out what tells the order of sampled rows, by their times and by their codes."""
+    """Find out what tells the order of sampled rows, by their times, NaN if missing, and by their codes."""
     codes = {name: _compact(of_rows) for name, of_rows in codes.items() if of_rows.max(initial=0) >= _LEAST_VALUES}
-    running = {name: of_rows for name, of_rows in times.items() if len(np.unique(of_rows)) > 1}
+    running = {
+        name: np.nan_to_num(of_rows, nan=-np.inf)
+        for name, of_rows in times.items()
+        if len(np.unique(of_rows[~np.isnan(of_rows)])) > 1
+    }
     reports, signs = {}, {}
     for name, of_rows in running.items():
         owner = next((field for field, ids in codes.items() if _determines(ids, of_rows)), None)

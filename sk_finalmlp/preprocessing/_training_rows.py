@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class TrainingRows(ABC):
 
     #: The order in time, told by the user or found.
     order: Order | None = None
+    #: What to report of columns that tell the order, or don't.
+    reports: Mapping[str, str] = MappingProxyType({})
     #: The share of the last rows that have ids which no earlier row has, where the order is known.
     share_of_new_ids = 0.0
     #: The elapsed time of the last rows, by the name of its column.
@@ -87,11 +90,11 @@ class TrainingRows(ABC):
     def _keep(self, column: FittedColumn, values: Column) -> None:
         """Take note of a learned column and the values that it was learned from."""
 
-    def encode(self, columns: Sequence[FittedColumn], kinds: pd.DataFrame) -> dict[str, Any]:
-        """Return the output columns of the columns, and find the order of the rows in time; `kinds` tells by what."""
+    def encode(self, columns: Sequence[FittedColumn]) -> dict[str, Any]:
+        """Return the output columns of the columns, and find the order of the rows in time."""
         outputs, times = self._encode(columns)
         if self.planner.needs_codes(self.target):
-            self._look_at_order(columns, outputs, times, kinds)
+            self._look_at_order(columns, outputs, times)
         told_by = None if self.order is None else self.order.column
         clocks = [c for c in columns if isinstance(c.encoder, DatetimeEncoder) and told_by in (None, c.name)]
         self.elapsed_now = {
@@ -107,7 +110,6 @@ class TrainingRows(ABC):
         columns: Sequence[FittedColumn],
         outputs: Mapping[str, Any],
         times: Mapping[str, Array],
-        kinds: pd.DataFrame,
     ) -> None:
         """Find the order by sampled rows, unless the user tells it, and how many of the last rows have new ids."""
         numbers = self._sampled_numbers()
@@ -122,11 +124,8 @@ class TrainingRows(ABC):
         }
         codes = {field: rows_of(outputs[field], numbers) for field in column_of}
         if self.order is None and self.planner.order == "auto":
-            sampled = {name: np.nan_to_num(rows_of(times[name], numbers), nan=-np.inf) for name in times}
-            found = find_order(sampled, codes)
-            for name, report in found.reports.items():
-                column = column_of.get(name, name)
-                kinds.loc[column, "why"] = f"{kinds['why'][column]}{report}"
+            found = find_order({name: rows_of(times[name], numbers) for name in times}, codes)
+            self.reports = {column_of.get(name, name): report for name, report in found.reports.items()}
             if found.doubt:
                 warn(found.doubt)
             if found.is_found:

@@ -32,4 +32,4 @@ def model(movielens):
         learning_rate=0.01,
         random_state=0,
     )
-    return Pipeline([("enc", CTREncoder()), ("clf", classifier)]).fit(X, y)
+    return Pipeline([("enc", CTREncoder(order=None)), ("clf", classifier)]).fit(X, y)

@@ -230,8 +230,6 @@ def test_names_of_label_and_weight(arguments, error, message, folder):
 def test_what_rows_in_batches_can_not_do(folder):
     with pytest.raises(ValueError, match=r"Call set_output\(transform='default'\)"):
         CTREncoder().set_output(transform="pandas").fit_transform(folder, "click")
-    with pytest.raises(ValueError, match=r"are not sorted by a column"):
-        CTREncoder(hold_out="time").fit(folder, "click")
     with pytest.raises(TypeError, match=r"Pipeline\(\[\('enc', CTREncoder\(\)\)"):
         FinalMLPClassifier().fit(folder, "click")
     with pytest.raises(ValueError, match=r"temp_folder='/nowhere' is not a folder"):
